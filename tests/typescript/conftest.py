@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 
 from faults.conftest import scale  # noqa: F401 - a fixture
+from fences import fences
 from ports import free_port
 from support import needs
+from support.certificates import Certificate, certificate
 from support.mercato_up import Up, running
 from support.patience import patient
 
 PACKAGE = Path(__file__).parents[2] / "clients/typescript"
+DOCUMENTATION = PACKAGE.parents[1] / "docs/typescript.md"
+ARGUMENTS = 'const [url = "", email, password] = decodeURIComponent(location.hash.slice(1)).split(",");'
+USE = """
+const done = email && password ? shop.login(email, password) : shop.cart.getCart();
+done.then(() => "done", String).then((text) => (document.body.dataset["result"] = text));
+"""
+"""The page uses the client of the documentation: with a name and a password it logs in, otherwise it reads the cart."""
 PROGRAMS = Path(__file__).parent / "programs"
 BUILT = shutil.which("node") and (PACKAGE / "dist/node.js").exists()
 
@@ -32,6 +41,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         needs.TYPESCRIPT.skip()
     directory = tmp_path_factory.mktemp("typescript")
     shutil.copytree(PROGRAMS, directory, dirs_exist_ok=True)
+    [fence] = [each.code for each in fences(DOCUMENTATION.read_text()) if each.info == "ts"]
+    assert '"https://shop.example.com"' in fence
+    program = fence.replace('"https://shop.example.com"', "url")
+    (directory / "web_documentation.ts").write_text(f"{ARGUMENTS}\n{program}{USE}")
     (directory / "package.json").write_text('{"type": "module"}')
     modules = directory / "node_modules"
     (modules / "@mercato").mkdir(parents=True)
@@ -48,9 +61,15 @@ def page_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def up(page_port: int) -> Iterator[Up]:
-    """A shop whose products have several pages."""
-    with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=f"http://localhost:{page_port}") as up:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate of the shop."""
+    return certificate(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def up(page_port: int, own: Certificate) -> Iterator[Up]:
+    """A shop behind TLS, whose products have several pages."""
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=f"http://localhost:{page_port}", **own.environ) as up:
         for _ in range(5):
             up.product(minor_units=1999, stock=10)
         yield up

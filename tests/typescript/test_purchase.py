@@ -16,8 +16,10 @@ import pytest
 from ports import free_port
 from support import needs
 from support.browser import Browser, browsing
+from support.certificates import Certificate
 from support.mercato_up import PASSWORD, Up
 from support.patience import Within, until_sync
+from support.picture_files import encoded, halves
 from typescript.conftest import BUILT, PACKAGE, run
 
 pytestmark = needs.TYPESCRIPT.unless(BUILT)
@@ -46,13 +48,22 @@ def check(said: str, up: Up, product: dict[str, Any]) -> None:
     assert up.stock(product["id"]) == 8
 
 
+def secure(up: Up) -> str:
+    return up.base.replace("http:", "https:")
+
+
 def email() -> str:
     return f"typescript-{next(_numbers)}@example.com"
 
 
-def test_a_buyer_shops_in_node(up: Up, programs: Path) -> None:
+def test_a_buyer_shops_in_node_over_tls_and_an_administrator_uploads_a_picture(up: Up, programs: Path, own: Certificate) -> None:
     product = up.product(minor_units=1999, stock=10)
-    check(run("node", "node_purchase.js", up.base, email(), product["id"], cwd=programs), up, product)
+    (programs / "ball.png").write_bytes(encoded(halves(), "PNG"))
+    arguments = [secure(up), email(), product["id"], own.path, up.admin.token, "ball.png"]
+    said = run("node", "node_purchase.js", *arguments, cwd=programs)
+    check(said, up, product)
+    path = f"/v1/pictureUploads/{json.loads(said)['upload']}"
+    until_sync(lambda: up.admin.get(path).json["state"] == "PICTURE_UPLOAD_STATE_READY", "the picture is ready")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +71,7 @@ def pages(programs: Path, page_port: int) -> Iterator[str]:
     """The origin of a server of pages, each with one program."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         needs.CHROMIUM.skip()
-    for name in ("web_purchase", "web_tabs", "web_nowhere"):
+    for name in ("web_purchase", "web_tabs", "web_nowhere", "web_documentation"):
         run(PACKAGE / "node_modules/.bin/esbuild", f"{name}.js", "--bundle", "--minify", f"--outfile={name}.min.js", cwd=programs)
         (programs / f"{name}.html").write_text(f'<!doctype html><title>{name}</title><body><script src="{name}.min.js"></script>')
     (programs / "favicon.ico").touch()
@@ -75,13 +86,13 @@ def pages(programs: Path, page_port: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(pages: str) -> Iterator[Browser]:
-    with browsing() as browser:
+    with browsing(accepts_own_certificates=True) as browser:
         yield browser
 
 
 def test_a_buyer_shops_in_a_browser_from_another_origin(up: Up, pages: str, browser: Browser) -> None:
     product = up.product(minor_units=1999, stock=10)
-    arguments = quote(f"{up.base},{email()},{product['id']}")
+    arguments = quote(f"{secure(up)},{email()},{product['id']}")
     browser.open(f"{pages}/web_purchase.html#{arguments}")
     check(browser.wait(RESULT), up, product)
 
@@ -89,7 +100,7 @@ def test_a_buyer_shops_in_a_browser_from_another_origin(up: Up, pages: str, brow
 def test_tabs_of_a_browser_share_one_refresh(up: Up, pages: str, browser: Browser) -> None:
     buyer = up.buyer()
     before = refreshes(up)
-    browser.open(f"{pages}/web_tabs.html#{quote(f'{up.base},{buyer.email},{PASSWORD}')}")
+    browser.open(f"{pages}/web_tabs.html#{quote(f'{secure(up)},{buyer.email},{PASSWORD}')}")
     said = browser.wait(RESULT)
     assert not said.startswith("failed"), said
     answers = json.loads(said)
@@ -97,6 +108,14 @@ def test_tabs_of_a_browser_share_one_refresh(up: Up, pages: str, browser: Browse
     assert len(set(answers)) == 1, answers
     assert answers[0].startswith("2 carts by ")
     assert refreshes(up) - before == 1
+
+
+def test_the_client_of_the_documentation_keeps_its_session_over_a_reload(up: Up, pages: str, browser: Browser) -> None:
+    """The fence of docs/typescript.md."""
+    buyer = up.buyer()
+    for number, arguments in enumerate([f"{secure(up)},{buyer.email},{PASSWORD}", secure(up)]):
+        browser.open(f"{pages}/web_documentation.html?{number}#{quote(arguments, safe='/:')}")
+        assert browser.wait(RESULT) == "done"
 
 
 def test_a_browser_is_told_of_a_wrong_address_within_a_second(pages: str, browser: Browser, within: Within) -> None:
