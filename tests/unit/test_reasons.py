@@ -1,5 +1,6 @@
 """The registry of reasons: each states what a caller needs, and can be read without gRPC."""
 
+import ast
 import base64
 import importlib
 import json
@@ -12,8 +13,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from mercato import reasons
@@ -97,12 +99,30 @@ def test_the_edges_own_errors_are_as_their_reasons_say() -> None:
     assert answered == {reason.name for reason in REASONS.values() if reason.by_edge}
 
 
+def packed_status(header: str, delay_s: int = 1) -> Status:
+    """Return the status in a header of the edge's configuration, for a delay that is known only at run time."""
+    start, _, choice = header.partition("%CEL(")
+    end = ast.literal_eval(choice[: choice.index("]") + 1])[delay_s] if choice else ""
+    return Status.FromString(base64.b64decode(start + end + "=="))
+
+
+def test_the_edge_tells_grpc_clients_each_delay_of_its_rate_limits() -> None:
+    headers = [mapper["headers_to_add"] for mapper in local_reply_config(rpcs())["mappers"]]
+    values = [each["header"]["value"] for added in headers for each in added if "%CEL(" in each["header"]["value"]]
+    assert len(values) == 2
+    for value in values:
+        for delay_s in range(1, 61):
+            status, info = packed_status(value, delay_s), RetryInfo()
+            assert [detail.Unpack(info) for detail in status.details] == [False, True]
+            assert (status.code, status.message, info.retry_delay) == (8, "too many requests", Duration(seconds=delay_s))
+
+
 def test_the_edge_lets_grpc_clients_repeat_what_a_short_delay_helps() -> None:
     pushbacks = defaultdict(list)
     for mapper in local_reply_config(rpcs())["mappers"]:
         headers = {each["header"]["key"]: each["header"]["value"] for each in mapper["headers_to_add"]}
         if "grpc-status-details-bin" in headers:
-            status = Status.FromString(base64.b64decode(headers["grpc-status-details-bin"] + "=="))
+            status = packed_status(headers["grpc-status-details-bin"])
             [info] = [detail.value for detail in status.details if detail.type_url.endswith(INFO)]
             pushbacks[ErrorInfo.FromString(info).reason].append(headers["grpc-retry-pushback-ms"])
     assert pushbacks.pop("UPSTREAM_UNAVAILABLE") == ["1000", "1000"]

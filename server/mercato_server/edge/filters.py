@@ -73,6 +73,8 @@ in the compression state of the connection, which all clients share; so one clie
 
 CALLERS_REMEMBERED = 10_000
 """Most client addresses, and most tokens, that have their own bucket; the least recently used bucket is dropped first."""
+FILL_MAX_S = 60
+"""Longest time until a bucket has tokens again."""
 CREDENTIALS, ADDRESS, TOKEN, STREAM = "credentials", "masked_remote_address", "token", "stream"
 """Keys of rate limit descriptors; the second one is defined by Envoy."""
 CLIENT: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
@@ -227,7 +229,7 @@ def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             *({"actions": [match, CLIENT]} for match in credentials),
         ],
         descriptors=[
-            _bucket_for_each(CREDENTIALS, ADDRESS, bucket=_bucket(settings.credentials_per_minute, 60)),
+            _bucket_for_each(CREDENTIALS, ADDRESS, bucket=_bucket(settings.credentials_per_minute, FILL_MAX_S)),
             _bucket_for_each(STREAM, ADDRESS, bucket=_bucket(settings.holding.streams_per_s, 1)),
             _bucket_for_each(ADDRESS, bucket=_bucket(settings.requests_per_s, 1)),
             _bucket_for_each(TOKEN, bucket=_bucket(settings.token_requests_per_s, 1)),

@@ -7,7 +7,7 @@ JSON for REST clients; `grpc-status`, `grpc-message` and `grpc-status-details-bi
 import base64
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -17,7 +17,7 @@ from mercato.errors import DOMAIN
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, methods, template_regex
 from mercato_server.edge.docs import pages
-from mercato_server.edge.filters import HEALTH, overwriting, typed
+from mercato_server.edge.filters import FILL_MAX_S, HEALTH, overwriting, typed
 from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.statuses import PUSHBACK, PUSHBACK_MAX_S
 
@@ -26,7 +26,7 @@ LIMITS = "mercato.limits"
 """Metadata of a route with the limit of its bodies."""
 LIMIT = f"%METADATA(ROUTE:{LIMITS}:request_bytes)%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
-"""Time until the bucket has a token again. It is known only at run time, so gRPC clients find it only in `retry-after`."""
+"""Time until the bucket has a token again. It is known only at run time."""
 LONG = f"int(response.headers['retry-after']) > {PUSHBACK_MAX_S:g}"
 """A delay for which no gRPC client waits by itself: the edge does not know the deadline of the call."""
 
@@ -153,8 +153,19 @@ def _details(reply: Reply, message: str) -> list[dict[str, Any]]:
 
 
 def _packed(reply: Reply, message: str) -> str:
-    details = [detail for detail in _details(reply, message) if AS_TOLD not in detail.values()]
-    status = ParseDict({"code": reply.code, "message": message, "details": details}, status_pb2.Status())
+    """Return the packed status. If the delay is known only at run time, Envoy chooses the end of the status, which depends on it."""
+    if reply.retry != AS_TOLD:
+        return _base64(reply, message)
+    delays = [replace(reply, retry=f"{max(seconds, 1)}s") for seconds in range(FILL_MAX_S + 1)]
+    statuses = [_base64(each, message) for each in delays]
+    [start] = {status[:-2] for status in statuses}  # the seconds are the last byte, which is in the last two characters
+    ends = [status[-2:] for status in statuses]
+    told = "int(response.headers['retry-after'])"
+    return f"{start}%CEL({ends}[{told} < {FILL_MAX_S} ? {told} : {FILL_MAX_S}])%"
+
+
+def _base64(reply: Reply, message: str) -> str:
+    status = ParseDict({"code": reply.code, "message": message, "details": _details(reply, message)}, status_pb2.Status())
     return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
 
 
