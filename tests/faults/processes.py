@@ -190,7 +190,16 @@ class Upstream(Protocol):
 class Edge:
     """An Envoy in front of workers."""
 
-    def __init__(self, directory: Path, workers: Collection[Upstream], health_interval_s: float, holding: Holding | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        workers: Collection[Upstream],
+        health_interval_s: float,
+        holding: Holding | None = None,
+        *,
+        credentials_per_minute: int = 0,
+    ) -> None:
+        """Prepare; without a number of logins a minute there are no limits on rates."""
         self.port, self._admin_port = free_port(), free_port()
         self._workers = len(workers)
         self._config = directory / "envoy.json"
@@ -198,7 +207,8 @@ class Edge:
             port=self.port,
             admin_port=self._admin_port,
             upstreams=tuple(worker.address for worker in workers),
-            rate_limits=False,
+            rate_limits=bool(credentials_per_minute),
+            credentials_per_minute=credentials_per_minute,
             health_interval_s=health_interval_s,
             holding=holding or Holding(),
         )
@@ -213,8 +223,15 @@ class Edge:
 
     async def idle_closed(self) -> int:
         """Return the number of connections of clients that it has closed because they were idle."""
-        page = (await _page(self._admin_port, "/stats?filter=downstream_cx_idle_timeout")).decode()
-        return sum(int(line.rpartition(" ")[2]) for line in page.splitlines() if "downstream_cx_idle_timeout: " in line)
+        return await self._sum_of("downstream_cx_idle_timeout")
+
+    async def requests(self) -> int:
+        """Return the number of requests that it has got from clients."""
+        return await self._sum_of("http.edge.downstream_rq_total")
+
+    async def _sum_of(self, statistic: str) -> int:
+        page = (await _page(self._admin_port, f"/stats?filter={statistic}")).decode()
+        return sum(int(line.rpartition(" ")[2]) for line in page.splitlines() if f"{statistic}: " in line)
 
     async def until_all_healthy(self) -> None:
         """Return once Envoy sends calls to every worker."""
