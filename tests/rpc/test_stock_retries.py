@@ -14,6 +14,7 @@ import pytest
 
 from mercato import service_config
 from mercato.reasons import REASONS, RetryAdvice
+from mercato.rpcs import rpcs
 from mercato_server import domain
 from mercato_server.domain.errors import CartEmpty, MercatoError, Overloaded, TooManyMails
 from mercato_server.rpc.statuses import abort, pushback_ms
@@ -24,6 +25,8 @@ for module in pkgutil.iter_modules(domain.__path__, f"{domain.__name__}."):
     importlib.import_module(module.name)
 KINDS = [kind for kind in kinds() if hasattr(kind, "reason")]
 READ, KEYED, UNKEYED = "CatalogService/GetProduct", "OrderService/Checkout", "AuthService/Login"
+LOST = "lost"
+"""In place of the number of an error: the attempt ends as if its connection were lost, without a word of the server."""
 SHORT_S = 0.01
 """The delay of each error that has one, so that the test need not wait for it."""
 
@@ -40,6 +43,8 @@ class RefusesOnce(grpc.GenericRpcHandler):
         async def answer(_request: bytes, context: Any) -> bytes:
             sent = dict(context.invocation_metadata())
             self.attempts[sent["call"]] += 1
+            if self.attempts[sent["call"]] == 1 and sent["kind"] == LOST:
+                await context.abort(grpc.StatusCode.UNAVAILABLE)
             if self.attempts[sent["call"]] == 1:
                 error = makers(KINDS[int(sent["kind"])])[0]()
                 if error.retry_after_s is not None:
@@ -85,6 +90,23 @@ async def test_a_stock_client_repeats_each_reason_as_the_registry_says(
     assert {name for name, attempts in handler.attempts.items() if attempts == 2} == helped
     assert max(handler.attempts.values()) <= 2
     assert [not isinstance(each, Exception) for each in ended] == [kind.__name__ in helped for kind in KINDS]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_stock_client_repeats_an_rpc_of_which_it_has_lost_the_connection_only_if_it_may(
+    server: tuple[RefusesOnce, str],
+    keyed: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    handler, target = server
+    unary = [rpc for rpc in rpcs() if not rpc.streams]
+    repeated = {rpc.path for rpc in unary if rpc.reads or (keyed and rpc.policy.idempotency_key)}
+    options = [("grpc.service_config", without_throttling(service_config(keyed=keyed)))]
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        stubs: dict[str, Any] = {rpc.path: channel.unary_unary(rpc.path) for rpc in unary}
+        calls = {path: stub(b"", metadata=(("call", path), ("kind", LOST)), timeout=patient()) for path, stub in stubs.items()}
+        answered = {path for path, call in calls.items() if await call.code() is grpc.StatusCode.OK}
+    assert answered == repeated
+    assert handler.attempts == {rpc.path: 2 if rpc.path in repeated else 1 for rpc in unary}
 
 
 def test_a_synchronous_channel_heeds_the_server_too() -> None:
