@@ -45,7 +45,7 @@ class Worker(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         async def answer(_request: bytes, _context: Any) -> bytes:
             if handler_call_details.method.startswith("/grpc.health."):
-                return HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
+                return bytes(HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString())
             if self.hangs:
                 await asyncio.Event().wait()
             return b""
@@ -137,7 +137,7 @@ def told_s(trailers: dict[str, Any]) -> int:
     info = RetryInfo()
     assert sum(detail.Unpack(info) for detail in Status.FromString(trailers["grpc-status-details-bin"]).details) == 1
     assert info.retry_delay.seconds == int(trailers["retry-after"])
-    return info.retry_delay.seconds
+    return int(info.retry_delay.seconds)
 
 
 @pytest.fixture(scope="module")

@@ -54,9 +54,10 @@ class Loser:
 
     async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lossy: bool) -> None:
         if not lossy:
-            return await _copy(answers, writer)
+            await _copy(answers, writer)
+            return
         writer.write(await answers.read(65_536))  # the settings of HTTP/2, without which a client sends no call
-        return await until(self._committed, "the change is committed")
+        await until(self._committed, "the change is committed")
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
