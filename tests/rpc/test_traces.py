@@ -385,7 +385,7 @@ def test_a_worker_without_traces_does_not_load_opentelemetry(database: str, trac
 async def test_a_worker_without_the_extra_says_in_one_line_how_to_get_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mercato_server.tracing.export", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    with pytest.raises(StartupError, match=r"^MERCATO_TRACING is on, but .* pip install 'mercato\[tracing\]'$"):
+    with pytest.raises(StartupError, match=r"^MERCATO_TRACING is on, but .* pip install 'mercato-server\[tracing\]'$"):
         async with running(replace(settings, tracing=ALWAYS)):
             pass
 
