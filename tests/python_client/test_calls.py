@@ -1,15 +1,17 @@
 """Calls of the Python clients: requests, keys, retries, pages, streams."""
 
 import asyncio
+import logging
+import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from google.protobuf.message import Message
 
-from mercato import AsyncClient
+from mercato import AsyncClient, Client
 from mercato.errors import Cancelled, ClientClosed, DeadlineExceeded, Unavailable
 from mercato.v1.cart_pb2 import AddCartItemRequest, Cart
 from mercato.v1.catalog_pb2 import ListProductsRequest, ListProductsResponse, Product
@@ -200,7 +202,7 @@ def test_a_client_built_outside_of_any_loop_serves_several_loops(server: Scripte
     asyncio.run(client.close())
 
 
-def test_an_error_of_a_streams_source_reaches_its_caller(twin: Twin, server: Scripted) -> None:
+def test_an_error_of_a_streams_source_reaches_its_caller_and_no_log(twin: Twin, server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
     def pieces() -> Iterator[UploadPictureContentRequest]:
         yield UploadPictureContentRequest(upload_id="1")
         raise OSError("the disk is gone")
@@ -209,7 +211,85 @@ def test_an_error_of_a_streams_source_reaches_its_caller(twin: Twin, server: Scr
         client.cart.get_cart()
         with pytest.raises(OSError, match="the disk is gone"):
             client.media.upload_picture_content(pieces())
+        with pytest.raises(TypeError, match="takes each UploadPictureContentRequest of a stream, not a bytes"):
+            client.media.upload_picture_content([b"1"])
         assert client.cart.get_cart() == Cart()
+    assert server.counts == {"GetCart": 2}, "a broken upload has no end that the server sees"
+    assert caplog.records == []
+
+
+def once_held(gate: Gate) -> Callable[[Received], Message]:
+    """Return a script that holds its first call at a gate."""
+    is_first = iter([True])
+
+    def answer(_: Received) -> Message:
+        if next(is_first, False):
+            gate.wait_there()
+        return Cart()
+
+    return answer
+
+
+async def test_a_cancelled_call_can_be_repeated_with_its_key(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    server.script = once_held(gate)
+    async with AsyncClient(server.target, timeout=patient()) as client:
+        with caplog.at_level(logging.DEBUG, "mercato"):
+            call = asyncio.ensure_future(client.cart.add_cart_item(product_id="1", idempotency_key="mine"))
+            await asyncio.to_thread(gate.wait_until_reached)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        await client.cart.add_cart_item(product_id="1", idempotency_key="mine")
+        gate.open()
+    assert [call.key for call in server.received] == ["mine", "mine"]
+    assert [record.idempotency_key for record in caplog.records] == ["mine"]  # type: ignore[attr-defined] # an extra
+
+
+def test_a_call_that_ctrl_c_interrupts_can_be_repeated_with_its_key(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    server.script = once_held(gate)
+
+    def press() -> None:
+        gate.wait_until_reached()
+        signal.raise_signal(signal.SIGINT)
+
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Client(server.target, timeout=patient()) as client, ThreadPoolExecutor(1) as pool:
+            pool.submit(press)
+            with caplog.at_level(logging.DEBUG, "mercato"), pytest.raises(KeyboardInterrupt):
+                client.cart.add_cart_item(product_id="1", idempotency_key="mine")
+            client.cart.add_cart_item(product_id="1", idempotency_key="mine")
+            gate.open()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert [call.key for call in server.received] == ["mine", "mine"]
+    assert [record.idempotency_key for record in caplog.records] == ["mine"]  # type: ignore[attr-defined] # an extra
+
+
+def test_loops_of_other_threads_may_begin_while_those_that_have_ended_are_forgotten(server: Scripted) -> None:
+    client = AsyncClient(server.target)
+
+    async def call() -> Cart:
+        return await client.cart.get_cart()
+
+    class Ended(asyncio.SelectorEventLoop):
+        """Lets another loop call while a client asks whether this one has ended."""
+
+        calls = iter([call])
+
+        def is_closed(self) -> bool:
+            closed = super().is_closed()
+            if closed and (other := next(self.calls, None)) is not None:
+                with ThreadPoolExecutor(1) as pool:
+                    assert pool.submit(asyncio.run, other()).result(patient()) == Cart()
+            return closed
+
+    with asyncio.Runner(loop_factory=Ended) as ended:
+        assert ended.run(call()) == Cart()
+    assert asyncio.run(call()) == Cart()
+    assert server.counts == {"GetCart": 3}
 
 
 def test_closing_a_client_ends_its_calls_in_flight(twin: Twin, server: Scripted) -> None:

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from mercato.errors import ConnectionFailed, Unimplemented
+from mercato.sessions import Session
 from mercato.v1.cart_pb2 import Cart
 from ports import free_port
 from support.certificates import Certificate, certificate
@@ -36,12 +37,17 @@ def secure(own: Certificate) -> Iterator[Scripted]:
         yield server
 
 
+EXPIRED = Session("access-1", "refresh-1", 0)
+
+
 @pytest.mark.parametrize(
-    ("host", "cause"), [("127.0.0.1", "refused"), ("no-such-host.invalid", "no-such-host")], ids=["refused", "unknown"]
+    ("host", "cause", "session"),
+    [("127.0.0.1", "refused", None), ("no-such-host.invalid", "no-such-host", None), ("127.0.0.1", "refused", EXPIRED)],
+    ids=["refused", "unknown", "refused, with an expired session"],
 )
-def test_a_wrong_address_is_named_within_a_second(twin: Twin, host: str, cause: str) -> None:
+def test_a_wrong_address_is_named_within_a_second(twin: Twin, host: str, cause: str, session: Session | None) -> None:
     target = f"{host}:{free_port()}"
-    with twin.open(target, timeout=patient()) as client:
+    with twin.open(target, timeout=patient(), session=session) as client:
         began = time.monotonic()
         with pytest.raises(ConnectionFailed) as failed:
             client.cart.add_cart_item(product_id="1")

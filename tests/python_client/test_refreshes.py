@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 
 from mercato import AsyncClient, FileStore, MemoryStore, Session
 from mercato import _refresh as refresh_module
-from mercato.errors import DeadlineExceeded, RefreshTokenInvalid, TokenInvalid, Unavailable
+from mercato.errors import ClientClosed, DeadlineExceeded, RefreshTokenInvalid, TokenInvalid, Unavailable
 from mercato.v1.auth_pb2 import RefreshRequest
 from mercato.v1.cart_pb2 import Cart
+from mercato.v1.media_pb2 import PictureUpload, UploadPictureContentRequest
 from support.patience import patient, until_sync
 from support.python_twins import Twin
 from support.scripted_server import VALID_S, Gate, Received, Refused, Scripted, scripted, tokens
@@ -41,6 +42,8 @@ class Shop:
             return self._refreshed(RefreshRequest.FromString(call.body).refresh_token)
         if call.name != "ListProducts" and (not call.token.startswith("access-") or call.token in self.revoked):
             raise Refused(INVALID, "TOKEN_INVALID")
+        if call.name == "UploadPictureContent":
+            return PictureUpload(id=call.token)
         return Cart(etag=call.token)
 
     def _refreshed(self, token: str) -> Message:
@@ -124,6 +127,42 @@ def test_a_token_that_is_refused_early_is_replaced_once_and_the_call_sent_once_m
     assert (first.token, second.token) == ("access-1", "access-2")
     assert first.key == second.key != ""
     assert server.counts["Refresh"] == 1
+
+
+def test_a_refused_stream_that_cannot_be_read_again_leaves_a_new_token_for_the_next_one(twin: Twin, server: Scripted, shop: Shop) -> None:
+    shop.revoked = {"access-1"}
+    piece = UploadPictureContentRequest(upload_id="1")
+    with twin.open(server.target, session=session(VALID_S)) as client:
+        with pytest.raises(TokenInvalid):
+            client.media.upload_picture_content(iter([piece]))
+        until_sync(lambda: client.session.access_token == "access-2")
+        assert client.media.upload_picture_content(iter([piece])).id == "access-2"
+        shop.revoked.add("access-2")
+        assert client.media.upload_picture_content([piece]).id == "access-3"
+    assert server.counts == {"UploadPictureContent": 4, "Refresh": 2}
+
+
+def test_a_closed_client_does_not_refresh(twin: Twin, server: Scripted) -> None:
+    with twin.open(server.target, session=session(-1)) as client:
+        client.close()
+        with pytest.raises(ClientClosed):
+            client.cart.get_cart()
+    assert server.counts == {}
+
+
+def test_a_thread_that_cannot_be_started_fails_one_call(twin: Twin, server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, failures = threading.Thread.start, iter([RuntimeError("can't start new thread")])
+
+    def started(self: threading.Thread) -> None:
+        if self.name == "mercato-refresh" and (failure := next(failures, None)) is not None:
+            raise failure
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    with twin.open(server.target, session=session(-1), timeout=patient()) as client:
+        with pytest.raises(RuntimeError, match="can't start"):
+            client.cart.get_cart()
+        assert client.cart.get_cart().etag == "access-2"
 
 
 def test_a_second_refusal_is_told(twin: Twin, server: Scripted, shop: Shop) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Generic
 import grpc
 
 from mercato._call_errors import ClientClosed
-from mercato._connections import CAUSE_S, HEALTH, SETTLED, Line, Target, cause_of
+from mercato._connections import CAUSE_S, HEALTH, SETTLED, Line, Target, cause_of, forget_closed
 from mercato._core import Answer, Credentials, ItemT, Method, Options, Plan, ResponseT, items_of, next_page, token_refused
 from mercato._refresh import Token, Tokens
 
@@ -42,13 +42,14 @@ class Calls:
             await line.channel.close()
 
     async def _sent(self, plan: Plan, request: Any) -> tuple[Any, Any]:
+        await self._connected(plan)  # before a refresh: the address may be wrong, and the client closed
         token = await self._token(plan)
         try:
             return await self._attempt(plan, request, token)
         except grpc.RpcError as error:
             refused: Any = error
-        may_repeat = token and plan.may_repeat(request) and token_refused(refused)
-        following = await self._waited(plan, self.tokens.replaced(token)) if token and may_repeat else None
+        next_token = self.tokens.replaced(token) if token and token_refused(refused) else None
+        following = await self._waited(plan, next_token) if plan.may_repeat(request) else None
         if following is None:
             raise plan.ended(refused)
         try:
@@ -66,8 +67,8 @@ class Calls:
             call = sender(plan.sent(request), timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
             return plan.answered(await call), call
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                plan.interrupted()
                 raise
             raise plan.cut() from None
         except grpc.aio.UsageError as error:
@@ -95,7 +96,7 @@ class Calls:
             raise ClientClosed
         place = os.getpid(), asyncio.get_running_loop()
         if (line := self._lines.get(place)) is None:
-            self._lines = {place: line for place, line in self._lines.items() if not place[1].is_closed()}
+            forget_closed(self._lines)
             line = self._lines[place] = Line(self._target.open_async())
         if not line.is_ready:
             await self._connect(line, plan)

@@ -1,5 +1,6 @@
 """Channels: how they are opened, and why one cannot be."""
 
+import asyncio
 import os
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import grpc
 
 from mercato._call_errors import ConnectionFailed, Finished, values
-from mercato._core import NO_OPTIONS, Credentials, Method, Plan
+from mercato._core import NO_OPTIONS, Credentials, Method, Plan, Source
 from mercato.retries import service_config
 from mercato.v1.auth_pb2 import LoginResponse, RefreshRequest
 
@@ -69,6 +70,20 @@ class Line:
             make = self.channel.stream_unary if method.streams else self.channel.unary_unary
             self._callables[method.path] = make(method.path, method.request.SerializeToString, method.response.FromString)
         return self._callables[method.path]
+
+
+def forget_closed(lines: dict[tuple[int, asyncio.AbstractEventLoop], Line]) -> None:
+    """Remove the channels of closed event loops; the loops of other threads may add theirs meanwhile."""
+    for place in tuple(lines):
+        if place[1].is_closed():
+            lines.pop(place, None)
+
+
+def sent_stream(call: Any, source: Source, **named: Any) -> tuple[Any, Any]:
+    """Send a stream and wait for its answer. A source that breaks off cancels the call: gRPC would log its traceback."""
+    upload = call.future(source.until_broken(), **named)
+    source.cancel_with(upload.cancel)
+    return upload.result(), upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ A call becomes a `Plan` once: its deadline, its idempotency key and its request 
 
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -96,28 +97,41 @@ def request_of(method: Method[RequestT, ResponseT], request: RequestT | None, fi
 class Source:
     """The requests of a stream, and the error with which they broke off: gRPC itself only tells that the call was cancelled."""
 
-    def __init__(self, requests: Iterable[Any] | AsyncIterable[Any]) -> None:
+    def __init__(self, method: Method[Any, Any], requests: Iterable[Any] | AsyncIterable[Any]) -> None:
+        self._method = method
         self._requests: Any = requests
+        self._cancel = Future[Callable[[], object]]()
         self.error: Exception | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def cancel_with(self, cancel: Callable[[], object]) -> None:
+        """Take the function that cancels the call; `until_broken` waits for it if the source breaks off."""
+        self._cancel.set_result(cancel)
+
+    def until_broken(self) -> Iterator[Any]:
+        """Yield the requests. An error of the source cancels the call: gRPC would log its traceback."""
         try:
-            yield from self._requests
-        except Exception as error:
+            for request in self._requests:
+                yield self._checked(request)
+        except Exception as error:  # noqa: BLE001 - the caller raises it
             self.error = error
-            raise
+            self._cancel.result()()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:
             if hasattr(self._requests, "__aiter__"):
                 async for request in self._requests:
-                    yield request
+                    yield self._checked(request)
             else:
                 for request in self._requests:
-                    yield request
+                    yield self._checked(request)
         except Exception as error:
             self.error = error
             raise
+
+    def _checked(self, request: Any) -> Any:
+        if not isinstance(request, self._method.request):
+            raise TypeError(f"{self._method.path} takes each {self._method.request.__name__} of a stream, not a {type(request).__name__}")
+        return request
 
 
 class Plan:
@@ -166,8 +180,8 @@ class Plan:
         return [*self._metadata, (AUTHORIZATION, f"Bearer {token}")] if token else self._metadata
 
     def may_repeat(self, request: object) -> bool:
-        """Return whether the call can be sent again with another token: its token is the client's, and its request can be read again."""
-        return not self.own_token and (not self.method.streams or isinstance(request, Sequence))
+        """Return whether the request can be sent again, with another token: a stream can if it is a list."""
+        return not self.method.streams or isinstance(request, Sequence)
 
     def answer(self, message: ResponseT, initial: Metadata) -> Answer[ResponseT]:
         """Return the answer with what its metadata tell."""
@@ -176,9 +190,12 @@ class Plan:
 
     def sent(self, request: Any) -> Any:
         """Return what gRPC sends: the message, or for a stream the source of its messages."""
-        if self.method.streams:
-            self.source = Source(request)
+        self.source = Source(self.method, request) if self.method.streams else None
         return self.source or request
+
+    def interrupted(self) -> None:
+        """Log that the caller has interrupted the call, which may have acted."""
+        self._error(Failure("CANCELLED", "the caller interrupted the call", request_id=self.request_id))
 
     def cut(self) -> Exception:
         """Return the error of a call that was cancelled, although its caller was not: its client was closed, or its source broke off."""

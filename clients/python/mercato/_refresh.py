@@ -143,10 +143,11 @@ class Tokens:
     def _started(self, work: Callable[[], Token]) -> Future[Token]:
         """Return the future of the running thread, or of a new one; the caller has the lock."""
         if self._running is None:
-            self._running = future = Future[Token]()
+            future = Future[Token]()
             future.set_running_or_notify_cancel()  # so that no waiter can cancel it
             # No daemon: the interpreter waits for it, since a token that was exchanged and not saved is lost.
             threading.Thread(target=self._run, args=(work, future), name="mercato-refresh").start()
+            self._running = future  # not before: a thread that cannot be started would leave its waiters behind
         return self._running
 
     def _run(self, work: Callable[[], Token], future: "Future[Token]") -> None:

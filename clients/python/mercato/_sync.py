@@ -4,12 +4,13 @@ import copy
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic
 
 import grpc
 
 from mercato._call_errors import ClientClosed
-from mercato._connections import HEALTH, Line, Target, cause_of
+from mercato._connections import HEALTH, Line, Target, cause_of, sent_stream
 from mercato._core import Answer, Credentials, ItemT, Method, Options, Plan, ResponseT, items_of, next_page, token_refused
 from mercato._refresh import Token, Tokens
 
@@ -41,14 +42,14 @@ class Calls:
             line.channel.close()
 
     def _sent(self, plan: Plan, request: Any) -> tuple[Any, Any]:
+        self._connected(plan)  # before a refresh: the address may be wrong, and the client closed
         token = self._token(plan)
         try:
             return self._attempt(plan, request, token)
         except grpc.RpcError as error:
             refused: Any = error
-        following = (
-            self._waited(plan, self.tokens.replaced(token)) if token and plan.may_repeat(request) and token_refused(refused) else None
-        )
+        next_token = self.tokens.replaced(token) if token and token_refused(refused) else None
+        following = self._waited(plan, next_token) if plan.may_repeat(request) else None
         if following is None:
             raise plan.ended(refused)
         try:
@@ -62,13 +63,16 @@ class Calls:
         left_s = plan.left_s()
         if not left_s:
             raise plan.late("a connection")
-        sent = plan.sent(request)
+        send = partial(sent_stream, call) if plan.method.streams else call.with_call
         try:
-            answer: tuple[Any, Any] = call.with_call(
-                iter(sent) if plan.source else sent, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True
-            )
+            answer: tuple[Any, Any] = send(plan.sent(request), timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
         except ValueError as error:
             raise (ClientClosed() if self._is_closed else error) from None
+        except grpc.FutureCancelledError:
+            raise plan.cut() from None
+        except (KeyboardInterrupt, SystemExit):
+            plan.interrupted()
+            raise
         return plan.answered(answer)
 
     def _token(self, plan: Plan) -> Token:
