@@ -1,5 +1,6 @@
 """Faults of a client, each planted for a block: the tests must find them."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from mercato import _aio, _connections, _core, _refresh, _sync
-from mercato.errors import CallError
+from mercato.errors import Unavailable
 from mercato.sessions import MemoryStore
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {}
@@ -36,28 +37,23 @@ def planted(name: str) -> Iterator[None]:
 
 @fault("key renewed on retry")
 def _(patch: pytest.MonkeyPatch) -> None:
-    """Repeat a call with an unknown outcome as a new call."""
-    patch.setattr(_connections, "OPTIONS", (*_connections.OPTIONS, ("grpc.enable_retries", 0)))
+    """Repeat a call with an unknown outcome as a new call, until it is answered."""
+    # gRPC's transparent retries stay on: without them a call that meets the dying connection fails, although nothing was sent.
+    patch.setattr(_connections, "OPTIONS", tuple(option for option in _connections.OPTIONS if option[0] != "grpc.service_config"))
     answer, answer_async = _sync.Calls.answer, _aio.Calls.answer
 
-    def twice(self: Any, *call: Any) -> Any:
-        try:
-            return answer(self, *call)
-        except CallError as error:
-            if not error.outcome_unknown:
-                raise
-            return answer(self, *call)
+    def again(self: Any, *call: Any) -> Any:
+        while True:
+            with contextlib.suppress(Unavailable):
+                return answer(self, *call)
 
-    async def twice_async(self: Any, *call: Any) -> Any:
-        try:
-            return await answer_async(self, *call)
-        except CallError as error:
-            if not error.outcome_unknown:
-                raise
-            return await answer_async(self, *call)
+    async def again_async(self: Any, *call: Any) -> Any:
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await answer_async(self, *call)
 
-    patch.setattr(_sync.Calls, "answer", twice)
-    patch.setattr(_aio.Calls, "answer", twice_async)
+    patch.setattr(_sync.Calls, "answer", again)
+    patch.setattr(_aio.Calls, "answer", again_async)
 
 
 @fault("refresh doubled")

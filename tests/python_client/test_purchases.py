@@ -54,7 +54,7 @@ def during(twin: Twin, target: str) -> Callable[..., Any]:
     return run
 
 
-async def test_a_buyer_signs_up_and_buys(during: Callable[..., Any], shop: Shop, ball: Product) -> None:
+async def test_a_buyer_signs_up_and_buys_and_so_does_a_guest(during: Callable[..., Any], shop: Shop, ball: Product) -> None:
     def scenario(client: Any) -> None:
         assert client.auth.sign_up(email=EMAIL, password=PASSWORD, full_name="Jo").role == ROLE_USER
         with pytest.raises(EmailTaken) as taken:
@@ -79,13 +79,7 @@ async def test_a_buyer_signs_up_and_buys(during: Callable[..., Any], shop: Shop,
             client.orders.checkout()
         assert [each.id for each in client.orders.list_orders()] == [order.id]
 
-    await during(scenario)
-    assert await shop.pool.fetchval(ORDERS) == 1
-    assert await shop.stock(ball) == 1
-
-
-async def test_a_guest_buys(during: Callable[..., Any], shop: Shop, ball: Product) -> None:
-    def scenario(client: Any) -> None:
+    def guest(client: Any) -> None:
         client.use(client.auth.create_guest())
         client.cart.add_cart_item(product_id=ball.id)
         client.cart.update_cart_header(contact_email=EMAIL)
@@ -93,6 +87,10 @@ async def test_a_guest_buys(during: Callable[..., Any], shop: Shop, ball: Produc
 
     await during(scenario)
     assert await shop.pool.fetchval(ORDERS) == 1
+    assert await shop.stock(ball) == 1
+    await during(guest)
+    assert await shop.pool.fetchval(ORDERS) == 2
+    assert await shop.stock(ball) == 0
 
 
 async def test_lists_have_all_pages(during: Callable[..., Any], shop: Shop) -> None:

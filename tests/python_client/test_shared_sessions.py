@@ -106,7 +106,7 @@ async def test_20_processes_go_through_50_refreshes_with_one_session(shared: Sha
 
 
 async def test_the_count_of_refreshes_finds_processes_that_refresh_for_themselves(shared: Shared) -> None:
-    async with sharers(4, shared.target, shared.path, fault=BLIND) as processes:
+    async with sharers(2, shared.target, shared.path, fault=BLIND) as processes:
         await all_ask(processes)
         await shared.refuse_the_access_token()
         await all_ask(processes)
@@ -114,7 +114,7 @@ async def test_the_count_of_refreshes_finds_processes_that_refresh_for_themselve
 
 
 async def test_a_session_that_was_ended_elsewhere_ends_in_every_process(shared: Shared) -> None:
-    async with sharers(4, shared.target, shared.path) as processes:
+    async with sharers(2, shared.target, shared.path) as processes:
         assert await all_ask(processes) == {shared.jo.id}
         await shared.shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'revoked'")
         await shared.refuse_the_access_token()
