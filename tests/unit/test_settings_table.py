@@ -108,6 +108,7 @@ def test_the_page_of_settings_is_up_to_date() -> None:
 def test_the_pages_name_no_setting_that_does_not_exist() -> None:
     known = {variable.name for variable in VARIABLES}
     known |= {f"{name}_FILE" for name in SECRETS} | {"MERCATO_ADDRESS", "MERCATO_WORKERS"}  # the latter are those of compose.yaml
+    known |= {"MERCATO_PROFILE", "MERCATO_SERVER", "MERCATO_TOKEN"}  # of the command line, a client
     root = table.PAGE.parents[1]
     for page in (root / "README.md", root / "compose.yaml", *root.glob("docs/*.md"), *root.glob("deploy/[ks]*/*")):
         named = {name for name in re.findall(r"MERCATO_[A-Z0-9_]+", page.read_text(encoding="utf-8")) if not name.endswith("_")}
