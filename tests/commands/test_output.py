@@ -12,8 +12,11 @@ import pytest
 from google.protobuf.message import Message
 
 from mercato.v1.catalog_pb2 import ListProductsRequest, ListProductsResponse, Product
+from mercato.v1.media_pb2 import PICTURE_UPLOAD_STATE_REFUSED, PictureUpload
 from mercato.v1.order_pb2 import ListAllOrdersResponse, Order
+from mercato.v1.payment_pb2 import PaymentEvent, ResolvePaymentEventRequest
 from mercato.v1.shop_pb2 import Shop
+from mercato.v1.user_pb2 import User
 from support import needs
 from support.scripted_server import Received, Refused, Script, Scripted, scripted
 from support.shopkeeper import Shopkeeper
@@ -96,13 +99,37 @@ def test_hostile_text_steers_no_terminal_and_breaks_no_line(keeper: Shopkeeper, 
 
 def test_hostile_errors_steer_no_terminal(keeper: Shopkeeper, server: Scripted) -> None:
     def refuse(_: Received) -> Message:
-        raise Refused(grpc.StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", "no \x1b[2J\x9bproduct\n")
+        raise Refused(grpc.StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND\x1b[2J", "no \x1b[2J\x9bproduct\n")
 
     server.script = refuse
     for more in ((), ("--json",)):
         done = keeper("products", "get", ID, *more)
         assert (done.returncode, done.stdout, steers(done.stderr)) == (1, "", "")
         assert "PRODUCT_NOT_FOUND" in done.stderr
+
+
+def test_hostile_arguments_steer_no_terminal(keeper: Shopkeeper, at_terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    terminal = at_terminal("products", "delete", "a\x1b[2Jb", "--json")
+    terminal.expect(r"a\x1b[2Jb? [y/N]")
+    terminal.types("n\n")
+    assert terminal.ended() == 1
+    assert '{"code": 1, "message": "the caller answered no"' in terminal.printed
+    for arguments in (("\x1b[2J",), ("products", "\x1b[2J"), ("products", "list", "--\x1b[2J"), ("orders", "list", "--status", "\x1b[2J")):
+        done = keeper(*arguments)
+        assert (done.returncode, done.stdout, steers(done.stderr)) == (2, "", "")
+        assert r"\x1b[2J" in done.stderr
+
+
+def test_a_picture_that_the_shop_refuses_is_told_without_steering(keeper: Shopkeeper, server: Scripted, tmp_path: Path) -> None:
+    file = tmp_path / "ball.png"
+    file.write_bytes(b"ball")
+    server.script = lambda _: PictureUpload(id="1", state=PICTURE_UPLOAD_STATE_REFUSED, refusal_message="no \x1b[2Jball")
+    for more in ((), ("--json",)):
+        done = keeper("pictures", "upload", str(file), *more)
+        assert (done.returncode, done.stdout, steers(done.stderr)) == (1, "", "")
+        assert "no " in done.stderr
+    assert keeper("pictures", "upload", "/dev/zero").returncode == 2
+    assert server.counts["CreatePictureUpload"] == 2
 
 
 def test_a_terminal_gets_a_table_of_fifty_lines_and_a_hint(
@@ -128,27 +155,78 @@ def test_no_colour_is_none(server: Scripted, at_terminal: Callable[..., Terminal
 
 def test_a_reader_that_goes_away_ends_the_command_well(keeper: Shopkeeper, server: Scripted) -> None:
     server.script = pages(100_000)
-    line = f'"{keeper.program}" products list | head -n 2; echo "${{PIPESTATUS[0]}}"'
-    done = subprocess.run(["/bin/bash", "-c", line], env=keeper.all_environ(), capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[-1] == "0"
+    for line in ("products list | head -n 2", "whoami | exec true", "completion bash | exec true"):
+        script = f'"{keeper.program}" {line}; echo "${{PIPESTATUS[0]}}"'
+        done = subprocess.run(["/bin/bash", "-c", script], env=keeper.all_environ(), capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        assert done.stdout.splitlines()[-1] == "0"
     assert server.counts["ListProducts"] < 500  # it did not go on to the end
 
 
-def test_a_full_disk_is_told(keeper: Shopkeeper, server: Scripted) -> None:
-    server.script = pages(5)
+@pytest.mark.parametrize("command", ["products list", "products get 1", "whoami", "completion zsh", "whoami --json"])
+def test_a_full_disk_is_told(keeper: Shopkeeper, server: Scripted, command: str) -> None:
+    server.script = lambda received: {"GetMe": User(id="u"), "GetProduct": product()}.get(received.name) or pages(5)(received)
+    told = "standard output: No space left on device"
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
-            [keeper.program, "products", "list"], env=keeper.all_environ(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [keeper.program, *command.split()], env=keeper.all_environ(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr) == (1, "mercato: standard output: No space left on device\n")
+    assert done.returncode == 1
+    if command.endswith("--json"):
+        assert json.loads(done.stderr)["message"] == told
+    else:
+        assert done.stderr == f"mercato: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        (1, "orders get 1"),
+        (2, "products --absent"),
+        (4, "users list"),
+        (5, "whoami --server 127.0.0.1:1"),
+        (5, "whoami --profile late --json"),
+    ],
+)
+def test_an_exit_code_does_not_need_standard_error(keeper: Shopkeeper, server: Scripted, code: int, command: str) -> None:
+    refusals = {
+        "GetOrder": grpc.StatusCode.NOT_FOUND,
+        "ListUsers": grpc.StatusCode.UNAUTHENTICATED,
+        "GetMe": grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+
+    def refuse(received: Received) -> Message:
+        raise Refused(refusals[received.name])
+
+    server.script = refuse
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [keeper.program, *command.split()], env=keeper.all_environ(), stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert (done.returncode, done.stdout) == (code, b"")
 
 
 def test_a_locale_without_the_characters_of_a_name_gets_escapes(keeper: Shopkeeper, server: Scripted) -> None:
-    server.script = lambda _: ListProductsResponse(products=[product(name="Bäll 球")])
-    done = keeper.started("products", "list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    assert done.returncode == 0
-    assert r"B\xe4ll \u7403" in done.stdout
+    answers = {"ListProducts": ListProductsResponse(products=[product(name="Bäll 球")]), "GetMe": User(full_name="Bäll 球")}
+    server.script = lambda received: answers[received.name]
+    for command in (("products", "list"), ("whoami",)):
+        done = keeper.started(*command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        assert done.returncode == 0
+        assert r"B\xe4ll \u7403" in done.stdout
+    del keeper.environ["MERCATO_SERVER"]
+    server_of = f"--server=127.0.0.1:{server.port}"
+    bare = subprocess.run([keeper.program, "whoami", server_of], env={}, cwd=keeper.home, capture_output=True, check=False)
+    assert (bare.returncode, bare.stderr) == (0, b"")
+    assert "Bäll 球" in bare.stdout.decode()
+
+
+def test_wide_characters_keep_the_columns_of_a_table(server: Scripted, at_terminal: Callable[..., Terminal]) -> None:
+    server.script = lambda _: ListProductsResponse(products=[product(name="ab"), product(name="球"), product(name="e\u0301x")])
+    terminal = at_terminal("products", "list", NO_COLOR="1", TERM="dumb")
+    assert terminal.ended() == 0
+    lines = [line for line in terminal.printed.splitlines() if "19.99" in line]
+    ends = [line[: line.index("19.99")] for line in lines]
+    assert [len(end) for end in ends] == [len(ends[0]), len(ends[0]) - 1, len(ends[0]) + 1]  # cells: two for 球, none for an accent
 
 
 def test_a_newer_server_is_understood_as_far_as_possible(keeper: Shopkeeper, server: Scripted) -> None:
@@ -179,6 +257,14 @@ def test_an_unknown_outcome_has_the_key_that_makes_a_repetition_safe(keeper: Sho
     server.script = lambda _: product(name="Ball")
     assert keeper("stock", "adjust", ID, "--delta", "1", "--idempotency-key", error["idempotency_key"]).returncode == 0
     assert server.calls("AdjustStock")[-1].key == error["idempotency_key"]
+
+
+def test_a_notice_of_a_provider_is_resolved(keeper: Shopkeeper, server: Scripted) -> None:
+    server.script = lambda _: PaymentEvent(id=ID, provider="stripe", failure="late")
+    for more, retry in (("--retry", True), ("--no-retry", False)):
+        assert keeper.one("payments", "resolve-event", ID, more)["provider"] == "stripe"
+        asked = ResolvePaymentEventRequest.FromString(server.received[-1].body)
+        assert (asked.payment_event_id, asked.retry) == (ID, retry)
 
 
 def test_an_end_of_the_session_stops_the_rest(keeper: Shopkeeper, server: Scripted) -> None:

@@ -24,6 +24,19 @@ import typer
 from support.patience import patient
 
 REQUEST_BYTES = 64 * 1024
+LOADED = (
+    "asyncpg",
+    "mercato.cli.calls",
+    "mercato.cli.logins",
+    "mercato.cli.pictures",
+    "mercato.cli.program",
+    "mercato.client",
+    "mercato_server.composition",
+    "mercato_server.embedded.database",
+    "typer.rich_utils",
+    "uvloop",
+)
+"""Modules that commands load when they run."""
 _SERVE = "import sys; from support.forked_commands import serve; serve(int(sys.argv[1]))"
 
 
@@ -92,7 +105,7 @@ def serve(descriptor: int) -> None:
 
     for module in pkgutil.iter_modules(mercato_server.cli.__path__):
         importlib.import_module(f"mercato_server.cli.{module.name}")
-    for name in ("asyncpg", "mercato_server.composition", "mercato_server.embedded.database", "typer.rich_utils", "uvloop"):
+    for name in LOADED:
         with contextlib.suppress(ImportError):  # a Python may lack uvloop
             importlib.import_module(name)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123 - no path of a file

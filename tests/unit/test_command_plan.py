@@ -9,7 +9,7 @@ import typer
 
 import command_line
 from command_plan import BY_OTHER_COMMANDS, COLUMNS, DESTROY, GROUPS
-from mercato.cli import described
+from mercato.cli import described, output
 from mercato.rpcs import rpcs
 from mercato.v1.policy_pb2 import ACCESS_ADMIN
 from mercato_server.cli.commands import app
@@ -63,6 +63,15 @@ def test_every_command_can_be_made_and_has_help() -> None:
             names = [option.name for option in command.options]
             assert len(names) == len(set(names))
             assert described.typed(name, command).name == name
+
+
+def test_every_column_is_a_field_of_its_message() -> None:
+    by_name = {command_line.named(rpc): rpc for rpc in rpcs()}
+    for group in described.groups().values():
+        for told in group["commands"].values():
+            message = by_name[told["rpc"]].response_type()
+            items = getattr(message, told["items"]).add() if told["items"] else message
+            assert all(isinstance(output.value(items, column), str) for column in told["columns"])
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("products", "--help"), ("products", "update", "--help"), ("promotions", "--help")])

@@ -1,19 +1,20 @@
 """Runs a command of protos: confirms, calls, prints."""
 
-import contextlib
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from itertools import islice
 from typing import Any
 
 import typer
 
 from mercato.cli.described import Command
+from mercato.cli.escapes import harmless
 from mercato.cli.failures import DONE, IN_PART, LOGIN, UNREACHABLE, reported
 from mercato.cli.output import SHOWN, Output
 from mercato.cli.profiles import client
-from mercato.cli.requests import request_of
+from mercato.cli.requests import key_of, request_of
+from mercato.cli.streams import tell, tidy
 
 PAGE = 100
 """Most items of a page."""
@@ -21,7 +22,7 @@ PAGE = 100
 
 def run(command: Command, values: dict[str, Any]) -> int:
     """Run a command, and return its exit code."""
-    with _tidy_output():
+    with tidy(as_json=values["as_json"]):
         targets = _targets(command, values)
         _confirm(command, targets, values)
         with client(values["server"], values["profile"], values["timeout"]) as shop:
@@ -29,22 +30,6 @@ def run(command: Command, values: dict[str, Any]) -> int:
             if command.items:
                 return _list(shop, command, targets[0], values, output)
             return _each(shop, command, targets, values, output)
-
-
-@contextlib.contextmanager
-def _tidy_output() -> Iterator[None]:
-    """Write out all output. A reader that has gone, as with `| head`, ends the command well; a full disk is told."""
-    try:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a locale may lack characters of the data
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-        raise typer.Exit(DONE) from None
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write(f"mercato: standard output: {error.strerror}\n")
-        raise typer.Exit(1) from None
 
 
 def _targets(command: Command, values: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -65,7 +50,8 @@ def _confirm(command: Command, targets: list[tuple[str, ...]], values: dict[str,
     if not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask; repeat the command with --yes", param_hint="--yes")
     named = ", ".join(" ".join(target) for target in targets) or "all of them"
-    typer.confirm(f"{command.rpc.partition('.')[2].replace('_', ' ').capitalize()}: {named}?", abort=True, err=True)
+    asked = f"{command.rpc.partition('.')[2].replace('_', ' ').capitalize()}: {harmless(named)}?"
+    typer.confirm(asked, abort=True, err=True)
 
 
 def _method(shop: Any, command: Command) -> Callable[..., Any]:
@@ -75,7 +61,7 @@ def _method(shop: Any, command: Command) -> Callable[..., Any]:
 
 
 def _currency(shop: Any) -> Callable[[], str]:
-    return lambda: str(shop.shop.get_shop().currency_code)
+    return cache(lambda: str(shop.shop.get_shop().currency_code))
 
 
 def _list(shop: Any, command: Command, ids: tuple[str, ...], values: dict[str, Any], output: Output) -> int:
@@ -88,7 +74,7 @@ def _list(shop: Any, command: Command, ids: tuple[str, ...], values: dict[str, A
     output.many(islice(found, limit) if limit else found)
     if limit and output.is_terminal and next(found, None) is not None:
         sys.stdout.flush()
-        sys.stderr.write(f"The first {limit}; --limit 0 prints all.\n")
+        tell(f"The first {limit}; --limit 0 prints all.")
     return DONE
 
 
@@ -96,11 +82,11 @@ def _each(shop: Any, command: Command, targets: list[tuple[str, ...]], values: d
     """Call once for each id, in their order. A refusal does not keep the others from being done; an end of the session does."""
     from mercato.errors import CallError
 
-    extra = {"idempotency_key": values["idempotency_key"]} if values.get("idempotency_key") else {}
+    key, currency = key_of(values), _currency(shop)
     method, done, code = _method(shop, command), 0, DONE
     for ids in targets:
         try:
-            answer = method(request_of(command, ids, values, _currency(shop)), **extra)
+            answer = method(request_of(command, ids, values, currency), **key)
         except CallError as error:
             sys.stdout.flush()
             code = reported(error, as_json=values["as_json"]) or DONE

@@ -12,9 +12,13 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-VALUE_NAMES = {"int": "NUMBER", "money": "AMOUNT", "time": "TIME", "json": "JSON"}
-NOTES = {"money": " Such as 19.99 or '19.99 EUR'.", "time": " ISO 8601 with an offset or Z.", "json": " proto3 JSON, or @FILE."}
+VALUE_NAMES = {"int": "NUMBER", "minor": "AMOUNT", "money": "AMOUNT", "time": "TIME", "json": "JSON"}
+AMOUNT_NOTE = " Such as 19.99 or '19.99 EUR'."
+NOTES = {"minor": AMOUNT_NOTE, "money": AMOUNT_NOTE, "time": " ISO 8601 with an offset or Z.", "json": " proto3 JSON, or @FILE."}
 """Notes of the help about a kind of value."""
+TIMEOUT_MAX_S = 86_400
+"""A day: gRPC takes much longer times for none at all."""
+LIMIT_MAX = 1_000_000_000
 
 
 class Argument(NamedTuple):
@@ -34,7 +38,7 @@ class Option:
     repeated: bool
     required: bool
     kind: str
-    """text, int, bool, enum, money, time, parts or json."""
+    """text, int, bool, enum, money, minor (an amount in a field of minor units), time, parts or json."""
     choices: tuple[str, ...] = ()
     prefix: str = ""
     """Of the names of an enum's values."""
@@ -102,7 +106,9 @@ class Connection:
     ]
     profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Login to use. Default: MERCATO_PROFILE, or default.")]
     as_json = Annotated[bool, typer.Option("--json", help="Print JSON as REST has it; a list is one object a line. Errors are JSON too.")]
-    timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Most seconds of each call.")]
+    timeout = Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, max=TIMEOUT_MAX_S, help="Most seconds of each call.")
+    ]
 
 
 def typed(name: str, command: Command) -> Any:
@@ -139,7 +145,7 @@ def _parameters(command: Command) -> Iterator[inspect.Parameter]:
         yield _parameter("yes", Annotated[bool, typer.Option("--yes", help="Do not ask.")], default=False)
     if command.items:
         told = "Most lines; 0 for all. Default: 50 on a terminal, else all."
-        yield _parameter("limit", Annotated[int | None, typer.Option("--limit", metavar="NUMBER", min=0, help=told)], None)
+        yield _parameter("limit", Annotated[int | None, typer.Option("--limit", metavar="NUMBER", min=0, max=LIMIT_MAX, help=told)], None)
     yield _parameter("server", Connection.server, None)
     yield _parameter("profile", Connection.profile, None)
     yield _parameter("as_json", Connection.as_json, default=False)

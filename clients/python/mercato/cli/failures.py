@@ -1,13 +1,13 @@
 """Errors of commands: one line or JSON on standard error, and the exit code."""
 
 import json
-import sys
 from typing import Any
 
 from google.rpc import code_pb2
 
-from mercato.cli.escapes import harmless, harmless_json
+from mercato.cli.escapes import harmless_json
 from mercato.cli.output import as_rest
+from mercato.cli.streams import tell
 
 DONE, REFUSED, USAGE, IN_PART, LOGIN, UNREACHABLE = range(6)
 """The exit codes, which are a contract."""
@@ -50,33 +50,33 @@ def _call(error: Any, *, as_json: bool) -> int:
         key = {"idempotency_key": error.idempotency_key} if error.outcome_unknown and error.idempotency_key else {}
         tell_json(_number(error.code), error.message, details=details, **more, **key)
         return code
-    lines = [f"mercato: {harmless(error.message) or error.code} ({error.reason or error.code}{_request(error)})"]
+    lines = [f"mercato: {error.message or error.code} ({error.reason or error.code}{_request(error)})"]
     if reason := REASONS.get(error.reason):
         lines.append(f"  {reason.remedy}")
     if code == LOGIN and error.reason != "CREDENTIALS_INVALID":
         lines.append("  To log in: mercato login")
     if error.outcome_unknown and error.idempotency_key:
-        lines.append(f"  The outcome is unknown. Repeat the command with: --idempotency-key {harmless(error.idempotency_key)}")
-    sys.stderr.write("\n".join(lines) + "\n")
+        lines.append(f"  The outcome is unknown. Repeat the command with: --idempotency-key {error.idempotency_key}")
+    tell(*lines)
     return code
 
 
 def _request(error: Any) -> str:
-    return f", request {harmless(error.request_id)}" if error.request_id else ""
+    return f", request {error.request_id}" if error.request_id else ""
 
 
 def _told(status: int, message: str, code: int, *, as_json: bool) -> int:
     if as_json:
         tell_json(status, message)
     else:
-        sys.stderr.write(f"mercato: {harmless(message)}\n")
+        tell(f"mercato: {message}")
     return code
 
 
 def tell_json(status: int, message: str, **more: Any) -> None:
     """Print an error as REST's JSON."""
     told = json.dumps({"code": status, "message": message, "details": [], **more}, ensure_ascii=False)
-    sys.stderr.write(harmless_json(told) + "\n")
+    tell(harmless_json(told))
 
 
 def _number(code: str) -> int:

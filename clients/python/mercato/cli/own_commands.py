@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mercato.cli.described import Connection
+from mercato.cli.streams import tidy
 
 USER = ("id", "email", "full_name", "role", "disabled", "email_verified", "create_time")
 
@@ -69,7 +70,7 @@ def whoami(
     from mercato.cli.output import Output
     from mercato.cli.profiles import client
 
-    with client(server, profile, timeout) as shop:
+    with tidy(as_json=as_json), client(server, profile, timeout) as shop:
         Output(USER, as_json=as_json).one(shop.users.get_me())
 
 
@@ -86,13 +87,15 @@ def upload(  # noqa: PLR0913, PLR0917 - options of a command
     from mercato.cli import pictures
     from mercato.cli.profiles import client
 
-    with client(server, profile, timeout) as shop:
-        raise typer.Exit(pictures.upload(shop, file, product, alt, as_json=as_json))
+    with tidy(as_json=as_json), client(server, profile, timeout) as shop:
+        code = pictures.upload(shop, file, product, alt, as_json=as_json)
+    raise typer.Exit(code)
 
 
 def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument()]) -> None:
     """Print the completion of a shell, to be sourced: `source <(mercato completion bash)`."""
-    sys.stdout.write(SCRIPTS[shell])
+    with tidy():
+        sys.stdout.write(SCRIPTS[shell])
 
 
 SCRIPTS = {

@@ -10,8 +10,11 @@ from google.api.httpbody_pb2 import HttpBody
 
 from mercato.cli.failures import DONE, REFUSED, tell_json
 from mercato.cli.output import Output
+from mercato.cli.requests import text
+from mercato.cli.streams import tell
 from mercato.v1 import media_pb2
 
+FILE_MAX_BYTES = 20 * 1024**2
 PIECE_BYTES = 512 * 1024
 PAUSE_S = 0.2
 PRODUCT = ("id", "name", "update_time")
@@ -23,10 +26,8 @@ WAIT_S = 120.0
 
 def upload(shop: Any, file: Path, product: str | None, alt: str, *, as_json: bool) -> int:
     """Upload a picture; returns the exit code."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    alt, product = text(alt, "--alt"), product and text(product, "--product")
+    content = _content(file)
     begun = shop.media.create_picture_upload(content_length=len(content))
     shop.media.upload_picture_content(_pieces(begun.id, content))
     settled = _settled(shop, begun.id)
@@ -35,7 +36,7 @@ def upload(shop: Any, file: Path, product: str | None, alt: str, *, as_json: boo
         if as_json:
             tell_json(9, told, reason=settled.refusal_reason)
         else:
-            typer.echo(f"mercato: {told}", err=True)
+            tell(f"mercato: {told}")
         return REFUSED
     if product is None:
         Output(UPLOAD, as_json=as_json).one(settled)
@@ -45,6 +46,18 @@ def upload(shop: Any, file: Path, product: str | None, alt: str, *, as_json: boo
     last = media_pb2.SetProductPicturesRequest.Shown(picture_id=settled.picture.id, alt=alt)
     Output(PRODUCT, as_json=as_json).one(shop.media.set_product_pictures(product_id=product, pictures=[*shown, last], etag=before.etag))
     return DONE
+
+
+def _content(file: Path) -> bytes:
+    """Read a file, which may be a pipe or endless."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    if len(content) > FILE_MAX_BYTES:
+        raise typer.BadParameter(f"{file} has more than {FILE_MAX_BYTES // 1024**2} MiB", param_hint="FILE")
+    return content
 
 
 def _pieces(upload_id: str, content: bytes) -> Iterator[media_pb2.UploadPictureContentRequest]:

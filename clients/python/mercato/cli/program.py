@@ -1,5 +1,6 @@
 """The command line as a whole: the commands of protos, login and the like, and those that programs of the host add."""
 
+import io
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import typer
 from typer.core import TyperGroup
 
-from mercato.cli import described
+from mercato.cli import described, streams
 
 ENTRY_POINTS = "mercato.commands"
 UNHAPPY = 1
@@ -133,8 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _code(root().main(words, prog_name="mercato", standalone_mode=False))
     except typer.Abort:
-        sys.stderr.write("Aborted!\n")
-        return UNHAPPY
+        return _answered_no(as_json="--json" in words)
     except Exception as error:
         if isinstance(error, typer.BadParameter.__mro__[2]):  # each error of usage
             return _misused(error, as_json="--json" in words)
@@ -146,12 +146,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = next((text for host in _hosts if (text := host.explain(error)) is not None), None)
         if told is None:
             raise
-        sys.stderr.write(f"mercato: {told}\n")
+        streams.tell(f"mercato: {told}")
         return UNHAPPY
 
 
 def _code(answer: Any) -> int:
     return answer if isinstance(answer, int) else 0
+
+
+def _answered_no(*, as_json: bool) -> int:
+    if as_json:
+        from mercato.cli import failures
+
+        failures.tell_json(streams.CANCELLED, "the caller answered no")
+    else:
+        streams.tell("Aborted!")
+    return UNHAPPY
 
 
 def _misused(error: Any, *, as_json: bool) -> int:
@@ -160,5 +170,7 @@ def _misused(error: Any, *, as_json: bool) -> int:
 
         failures.tell_json(3, error.format_message())
     else:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        streams.tell(*told.getvalue().rstrip("\n").split("\n"))
     return int(error.exit_code)

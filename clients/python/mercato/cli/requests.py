@@ -1,6 +1,7 @@
 """Requests from what a person types."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,8 @@ import mercato.rpcs  # noqa: F401 - loads the messages
 from mercato.cli.described import Command, Option
 from mercato.money import money
 
+KEY = re.compile("[!-~]{1,255}")
+"""Of an idempotency key: what the shop takes."""
 Currency = Callable[[], str]
 """Returns the currency of the shop, by a call."""
 
@@ -25,7 +28,7 @@ def request_of(command: Command, ids: tuple[str, ...], values: dict[str, Any], c
     """Return the request of a command; raises typer.BadParameter for a value that its field cannot have."""
     request = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(command.request))()
     for argument, value in zip(command.arguments, ids, strict=True):
-        _set(request, argument.field, value)
+        _set(request, argument.field, text(value, argument.metavar))
     named = []
     for option in command.options:
         typed = values.get(option.key)
@@ -34,8 +37,10 @@ def request_of(command: Command, ids: tuple[str, ...], values: dict[str, Any], c
         named.append(option)
         try:
             _assign(request, option, typed, currency)
-        except (TypeError, ValueError, ParseError) as error:
+        except (TypeError, ValueError, ParseError, OverflowError) as error:
             raise typer.BadParameter(str(error), param_hint=f"--{option.name}") from None
+        except RecursionError:
+            raise typer.BadParameter("is nested too deeply", param_hint=f"--{option.name}") from None
     if command.mask is not None:
         cleared = [option for option in command.options if option.name in (values.get("clear") or ())]
         if both := [option.name for option in cleared if option in named]:
@@ -46,8 +51,23 @@ def request_of(command: Command, ids: tuple[str, ...], values: dict[str, Any], c
         mask: Any = request
         mask.update_mask.paths.extend(paths)
     if etag := values.get("etag"):
-        _set(request, command.etag, etag)
+        _set(request, command.etag, text(etag, "--etag"))
     return request
+
+
+def key_of(values: dict[str, Any]) -> dict[str, str]:
+    """Return the idempotency key as a keyword of the call; raises typer.BadParameter for one that no header can hold."""
+    key = values.get("idempotency_key")
+    if key is not None and not KEY.fullmatch(key):
+        raise typer.BadParameter("must be 1 to 255 visible ASCII characters", param_hint="--idempotency-key")
+    return {} if key is None else {"idempotency_key": key}
+
+
+def text(value: str, name: str) -> str:
+    """Return an argument; raises typer.BadParameter if it is not in the encoding of the locale, which no message can hold."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise typer.BadParameter("is not text in UTF-8", param_hint=name)
+    return value
 
 
 def _holder(request: Any, path: str) -> tuple[Any, str]:
@@ -71,6 +91,8 @@ def _assign(request: Any, option: Option, value: Any, currency: Currency) -> Non
             _add(getattr(message, name), option, each, currency)
     elif option.kind == "money":
         getattr(message, name).CopyFrom(amount(value, currency))
+    elif option.kind == "minor":
+        setattr(message, name, _minor_units(value, currency()))
     elif option.kind == "time":
         getattr(message, name).FromDatetime(_moment(value))
     elif option.kind == "json":
@@ -116,6 +138,14 @@ def amount(text: str, currency: Currency) -> Any:
     """Return an amount of money from `19.99` or `19.99 EUR`; the shop's currency is asked for only where none is named."""
     number, _, code = text.strip().partition(" ")
     return money(number, code.strip().upper() or currency())
+
+
+def _minor_units(text: str, currency: str) -> int:
+    """Return an amount in minor units of the shop's currency, of which the field says nothing."""
+    found = amount(text, lambda: currency)
+    if found.currency_code != currency:
+        raise ValueError(f"the currency of the shop is {currency}")
+    return int(found.minor_units)
 
 
 def _moment(text: str) -> datetime:
