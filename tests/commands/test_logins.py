@@ -4,6 +4,8 @@ import json
 import stat
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
 from subprocess import PIPE, run
 
@@ -11,6 +13,10 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
+from mercato.cli.logins import LoginOptions, login
+from mercato.cli.profiles import Profile
+from mercato.sessions import SessionStoreError
+from mercato.v1.auth_pb2 import RefreshRequest
 from mercato.v1.shop_pb2 import Shop
 from mercato.v1.user_pb2 import ROLE_ADMIN, User
 from ports import free_port
@@ -18,9 +24,30 @@ from support.certificates import certificate
 from support.disks import fill, small_disk
 from support.mercato_up import ADMIN_EMAIL, PASSWORD
 from support.patience import Within
-from support.scripted_server import Received, scripted, tokens
+from support.scripted_server import Received, Refused, scripted, tokens
 from support.shopkeeper import Shopkeeper
 from support.terminal import Terminal
+
+DRAWER = """
+from pathlib import Path
+from keyring.backend import KeyringBackend
+
+class Drawer(KeyringBackend):
+    priority = 1
+
+    def path(self, service, user):
+        return Path(__file__).with_name(f"{service}.{user}")
+
+    def get_password(self, service, user):
+        return self.path(service, user).read_text() if self.path(service, user).exists() else None
+
+    def set_password(self, service, user, password):
+        self.path(service, user).write_text(password)
+
+    def delete_password(self, service, user):
+        self.path(service, user).unlink()
+"""
+"""A backend of the package keyring that keeps entries beside its own file."""
 
 
 @pytest.fixture
@@ -138,6 +165,37 @@ def test_a_session_that_cannot_be_ended_is_forgotten_all_the_same(anyone: Shopke
     assert not session.exists()
 
 
+def test_a_logout_ends_the_stored_session_and_not_that_of_the_environment(anyone: Shopkeeper, session: Path) -> None:
+    log_in(anyone)
+    token = json.loads(session.read_text())["access_token"]
+    buyer = anyone.up.buyer()
+    assert anyone("logout", MERCATO_TOKEN=buyer.token).returncode == 0
+    assert not session.exists()
+    assert anyone.refused(4, "whoami", MERCATO_TOKEN=token)["code"] == 16
+    assert anyone("whoami", MERCATO_TOKEN=buyer.token).returncode == 0
+
+
+def test_a_logout_at_another_server_leaves_the_session(anyone: Shopkeeper, session: Path) -> None:
+    log_in(anyone)
+    assert anyone("logout", "--server", f"127.0.0.1:{free_port()}").returncode == 0
+    assert session.exists()
+    assert anyone.one("whoami")["email"] == ADMIN_EMAIL
+
+
+def test_a_token_that_no_header_can_hold_needs_a_login(anyone: Shopkeeper) -> None:
+    for token in ("é", "a b", "a\nb"):
+        assert "MERCATO_TOKEN" in anyone.refused(4, "whoami", MERCATO_TOKEN=token)["message"]
+    assert anyone("whoami", MERCATO_TOKEN=f"{anyone.up.buyer().token}\n").returncode == 0
+
+
+def test_a_login_takes_text_alone(anyone: Shopkeeper, session: Path) -> None:
+    for email, password in (("\udcff", b"x"), ("jo@example.com", b"\xff")):
+        command = [anyone.program, "login", email, "--password-stdin"]
+        done = run(command, env=anyone.all_environ(), input=password, capture_output=True, check=False)
+        assert (done.returncode, done.stdout, b"UTF-8" in done.stderr) == (2, b"", True)
+    assert not session.exists()
+
+
 def answer(received: Received) -> Message:
     if received.name in {"Login", "Refresh"}:
         return tokens(1)
@@ -159,6 +217,66 @@ def test_profiles_have_sessions_of_their_own_and_no_other_server_gets_a_token(an
         assert other.calls("GetMe")[-1].token == ""
     for name in ("../default", ".hidden", "a/b", "x" * 65):
         assert anyone.refused(2, "whoami", "--profile", name)["code"] == 3
+
+
+def test_a_login_that_moves_a_profile_leaves_no_session_beside_another_address(
+    anyone: Shopkeeper, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise SessionStoreError("as on a full disk")
+
+    log_in(anyone)
+    with scripted(answer) as other, monkeypatch.context() as patched:
+        patched.setenv("XDG_CONFIG_HOME", str(session.parent.parent))
+        patched.setattr(Profile, "save", fail)
+        patched.setattr("sys.stdin", StringIO("x\n"))
+        options = LoginOptions(
+            "jo@example.com", f"127.0.0.1:{other.port}", None, keyring=False, password_stdin=True, as_json=False, timeout_s=None
+        )
+        with pytest.raises(SessionStoreError):
+            login(options)
+        assert other.counts["Login"] == 1
+    assert not session.exists()
+    assert anyone.refused(4, "whoami")["code"] == 16
+
+
+def test_commands_at_once_share_a_session_that_expires(anyone: Shopkeeper, session: Path) -> None:
+    spent: set[str] = set()
+
+    def once(received: Received) -> Message:
+        if received.name == "Refresh":
+            token = RefreshRequest.FromString(received.body).refresh_token
+            if token in spent:
+                raise Refused(grpc.StatusCode.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID")
+            spent.add(token)
+            return tokens(len(spent) + 1)
+        return answer(received)
+
+    with scripted(once) as shop, ThreadPoolExecutor(6) as threads:
+        log_in(anyone, "--server", f"127.0.0.1:{shop.port}")
+        session.write_text(session.read_text().replace('"expires_at": ', '"expires_at": 1e9, "was": '))
+        anyone.environ["MERCATO_SERVER"] = ""
+        done = list(threads.map(lambda _: anyone("whoami"), range(6)))
+        assert [each.returncode for each in done] == [0] * 6, done
+        assert shop.counts["Refresh"] == 1
+        assert {call.token for call in shop.calls("GetMe")} == {"access-2"}
+    assert json.loads(session.read_text())["refresh_token"] == "refresh-2"
+
+
+def test_a_keyring_keeps_the_session_instead_of_a_file(anyone: Shopkeeper, session: Path, tmp_path: Path) -> None:
+    (tmp_path / "drawer.py").write_text(DRAWER)
+    anyone.environ |= {"PYTHONPATH": str(tmp_path), "PYTHON_KEYRING_BACKEND": "drawer.Drawer", "XDG_STATE_HOME": str(tmp_path / "state")}
+    log_in(anyone)
+    log_in(anyone, "--keyring")
+    assert not session.exists()  # the login before has gone from the file
+    assert '"access_token"' in (tmp_path / "mercato.default").read_text()
+    assert json.loads(anyone.started("whoami", "--json").stdout)["email"] == ADMIN_EMAIL
+    assert anyone.started("logout").returncode == 0
+    assert not (tmp_path / "mercato.default").exists()
+    anyone.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    code, told = with_password(anyone, PASSWORD, "--keyring")
+    assert code == 4
+    assert "no keyring" in told
 
 
 def test_a_session_that_is_corrupt_or_that_others_can_read_is_refused(anyone: Shopkeeper, session: Path) -> None:

@@ -74,7 +74,9 @@ class Profile:
             raise ProfileError(f"{path} cannot be read; remove it, and run: mercato login") from None
 
     def save(self) -> None:
-        """Replace the file of the profile, as a whole. Raises ProfileError."""
+        """Replace the file of the profile, as a whole. Raises SessionStoreError, since no session can be kept without it."""
+        from mercato.sessions import SessionStoreError
+
         try:
             directory = _directory()
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,13 +89,17 @@ class Profile:
                     Path(file.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            raise ProfileError(f"{_directory()}: {error.strerror}") from None
+            raise SessionStoreError(f"{_directory()}: {error.strerror}") from None
 
     def store(self) -> Any:
         """Return the store of its session."""
         from mercato.sessions import FileStore, KeyringStore
 
         return KeyringStore(self.name) if self.keyring else FileStore(_directory() / f"{self.name}.session.json")
+
+    def is_of(self, address: Server) -> bool:
+        """Tell whether the login was at this server."""
+        return bool(self.server) and Server.of(self.server) == address
 
     def address(self, server: str | None) -> str:
         """Return the address to call: that of the command, of MERCATO_SERVER, of the profile, or of a shop on this machine."""
@@ -111,11 +117,19 @@ def client(server: str | None, profile: str | None, timeout_s: float | None) -> 
     The session of a profile goes to the server of its login alone.
     """
     chosen = Profile.load(profile)
-    address = Server.of(chosen.address(server))
-    token = os.environ.get("MERCATO_TOKEN") or None
-    is_its_own = bool(chosen.server) and Server.of(chosen.server) == address
-    session = chosen.store() if is_its_own and token is None else None
+    address, token = Server.of(chosen.address(server)), _token()
+    session = chosen.store() if token is None and chosen.is_of(address) else None
     return opened(address, token=token, session=session, timeout_s=timeout_s)
+
+
+def _token() -> str | None:
+    """Return the access token of MERCATO_TOKEN; None if it is unset or empty. Raises SessionStoreError for what no header can hold."""
+    from mercato.sessions import SessionStoreError
+
+    token = os.environ.get("MERCATO_TOKEN", "").strip()
+    if not re.fullmatch("[!-~]*", token):
+        raise SessionStoreError("MERCATO_TOKEN holds no access token")
+    return token or None
 
 
 def opened(address: Server, *, token: str | None = None, session: Any = None, timeout_s: float | None) -> Any:
