@@ -16,7 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 import proto
-from command_plan import BY_OTHER_COMMANDS, COLUMNS, DESTROY, GROUPS, OWN_COLUMNS, RENAMED
+from command_plan import AMOUNTS, BY_OTHER_COMMANDS, COLUMNS, DESTROY, GROUPS, OWN_COLUMNS, RENAMED
 from mercato.rpcs import Rpc, rpcs
 from mercato.v1 import policy_pb2
 from mercato_server.edge.schemas import Symbols
@@ -49,7 +49,8 @@ SINGULAR = {"statuses": "any-status", "varies-by": "varies-by"}
 """Names of repeatable options that are more than one letter from their fields."""
 MANY = ("Archive", "Cancel", "Delete", "Get", "Revoke", "Undelete")
 """Beginnings of RPCs whose commands take several ids."""
-VALUE_NAMES = {"int": "NUMBER", "money": "AMOUNT", "time": "TIME", "json": "JSON", "enum": "CHOICE"}
+IN_MINOR_UNITS = ", in minor units"
+VALUE_NAMES = {"int": "NUMBER", "minor": "AMOUNT", "money": "AMOUNT", "time": "TIME", "json": "JSON", "enum": "CHOICE"}
 REQUIRED = field_behavior_pb2.FieldBehavior.REQUIRED
 OUTPUT_ONLY = field_behavior_pb2.FieldBehavior.OUTPUT_ONLY
 IDENTIFIER = field_behavior_pb2.FieldBehavior.IDENTIFIER
@@ -158,10 +159,10 @@ def _option(path: str, field: Any, *, is_update: bool) -> dict[str, Any]:
     return {
         "name": SINGULAR.get(short) or (short.removesuffix("s") if field.is_repeated else short),
         "field": path,
-        "help": _told(f"{field.containing_type.full_name}.{field.name}"),
+        "help": _told(f"{field.containing_type.full_name}.{field.name}").replace(IN_MINOR_UNITS, "" if path in AMOUNTS else IN_MINOR_UNITS),
         "repeated": bool(field.is_repeated),
         "required": REQUIRED in behavior and not optional,
-        **_kind(field),
+        **({"kind": "minor"} if path in AMOUNTS else _kind(field)),
     }
 
 

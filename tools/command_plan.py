@@ -216,5 +216,8 @@ COLUMNS: dict[str, str] = {
 OWN_COLUMNS = {("stock", "list"): "id sku name stock", ("stock", "adjust"): "id sku name stock"}
 """Columns of commands that show less than their message has."""
 
+AMOUNTS = frozenset({"min_price", "max_price", "min_total", "max_total"})
+"""Numbers of minor units, which a person types as an amount."""
+
 RENAMED = {"compare_and_set.stock": "stock", "compare_and_set.expected_stock": "expected-stock"}
 """Options that are not named as their fields."""

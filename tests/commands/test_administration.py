@@ -40,11 +40,11 @@ def test_an_order_is_sent_and_comes_back(admin: Shopkeeper) -> None:
 
 def test_money_is_taken_by_hand_and_given_back(admin: Shopkeeper) -> None:
     order, product = bought(admin, admin.up.buyer(), 2)
-    payment = admin.one("payments", "create", order, "--method", "cash")["payment"]
+    payment = admin.one("payments", "create", order, "--method", "cash-on-delivery")["payment"]
+    assert payment["state"] == "PAYMENT_STATE_AUTHORIZED"
+    assert admin.one("payments", "capture", order, payment["id"])["state"] == "PAYMENT_STATE_CAPTURED"
     assert [each["id"] for each in admin.json("payments", "of-order", order)] == [payment["id"]]
     assert admin.one("payments", "get", order, payment["id"])["amount"]["minor_units"] == "3998"
-    if payment["state"] != "PAYMENT_STATE_CAPTURED":
-        admin.one("payments", "capture", order, payment["id"])
     refund = admin.one("refunds", "create", order, "--amount", "5.50", "--reason", "scratch", "--yes")
     assert refund["amount"] == {"currency_code": "USD", "minor_units": "550"}
     other = admin.one("refunds", "create", order, "--line", f"{product}=1", "--yes")

@@ -43,7 +43,7 @@ def test_a_list_is_whole_in_a_pipe_and_bounded_by_a_limit(admin: Shopkeeper) -> 
     assert len(lines) == 104
     assert len(admin.json("products", "list", "--category-id", category)) == 103
     assert len(admin("stock", "list", "--category-id", category, "--limit", "3").stdout.splitlines()) == 4
-    assert admin("products", "list", "--category-id", category, "--min-price", "999999999").stdout.count("\n") == 1
+    assert admin("products", "list", "--category-id", category, "--min-price", "9999999.99").stdout.count("\n") == 1
 
 
 def test_several_ids_are_done_in_part(admin: Shopkeeper) -> None:
@@ -116,6 +116,7 @@ def test_a_picture_is_uploaded_and_shown(admin: Shopkeeper, tmp_path: Path) -> N
         ("orders", "list", "--start-time", "yesterday"),
         ("returns", "create", "some-id", "--line", "x=many"),
         ("orders", "list", "--start-time", "0001-01-01T00:00:00+14:00"),
+        ("orders", "list", "--min-total", "1.234"),
         ("groups", "upsert", "--name", "x", "--varies-by", "Size", "--variant", "[" * 20_000, "--yes"),
         ("products", "get", "\udcff"),  # a byte that is no UTF-8
         ("products", "create", "--name", "\udcff", "--price", "1"),

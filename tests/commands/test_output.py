@@ -267,6 +267,15 @@ def test_a_notice_of_a_provider_is_resolved(keeper: Shopkeeper, server: Scripted
         assert (asked.payment_event_id, asked.retry) == (ID, retry)
 
 
+def test_amounts_of_lists_are_in_the_currency_of_the_shop(keeper: Shopkeeper, server: Scripted) -> None:
+    server.script = lambda received: Shop(currency_code="JPY") if received.name == "GetShop" else ListProductsResponse()
+    assert keeper("products", "list", "--min-price", "5", "--max-price", "500 JPY").returncode == 0
+    asked = ListProductsRequest.FromString(server.calls("ListProducts")[0].body)
+    assert (asked.min_price, asked.max_price, server.counts["GetShop"]) == (5, 500, 1)
+    for wrong in ("5.5", "5 USD", "1e3", "five"):
+        assert keeper.refused(2, "products", "list", "--min-price", wrong)["code"] == 3
+
+
 def test_an_end_of_the_session_stops_the_rest(keeper: Shopkeeper, server: Scripted) -> None:
     def refuse(received: Received) -> Message:
         if server.counts["GetProduct"] > 1:
