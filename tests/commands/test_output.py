@@ -163,7 +163,7 @@ def test_a_reader_that_goes_away_ends_the_command_well(keeper: Shopkeeper, serve
     assert server.counts["ListProducts"] < 500  # it did not go on to the end
 
 
-@pytest.mark.parametrize("command", ["products list", "products get 1", "whoami", "completion zsh", "whoami --json"])
+@pytest.mark.parametrize("command", ["products list", "products get 1", "whoami", "completion zsh", "--json whoami"])
 def test_a_full_disk_is_told(keeper: Shopkeeper, server: Scripted, command: str) -> None:
     server.script = lambda received: {"GetMe": User(id="u"), "GetProduct": product()}.get(received.name) or pages(5)(received)
     told = "standard output: No space left on device"
@@ -172,7 +172,7 @@ def test_a_full_disk_is_told(keeper: Shopkeeper, server: Scripted, command: str)
             [keeper.program, *command.split()], env=keeper.all_environ(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    if command.endswith("--json"):
+    if command.startswith("--json"):
         assert json.loads(done.stderr)["message"] == told
     else:
         assert done.stderr == f"mercato: {told}\n"
@@ -215,7 +215,7 @@ def test_a_locale_without_the_characters_of_a_name_gets_escapes(keeper: Shopkeep
         assert r"B\xe4ll \u7403" in done.stdout
     del keeper.environ["MERCATO_SERVER"]
     server_of = f"--server=127.0.0.1:{server.port}"
-    bare = subprocess.run([keeper.program, "whoami", server_of], env={}, cwd=keeper.home, capture_output=True, check=False)
+    bare = subprocess.run([keeper.program, server_of, "whoami"], env={}, cwd=keeper.home, capture_output=True, check=False)
     assert (bare.returncode, bare.stderr) == (0, b"")
     assert "Bäll 球" in bare.stdout.decode()
 
@@ -274,6 +274,25 @@ def test_amounts_of_lists_are_in_the_currency_of_the_shop(keeper: Shopkeeper, se
     assert (asked.min_price, asked.max_price, server.counts["GetShop"]) == (5, 500, 1)
     for wrong in ("5.5", "5 USD", "1e3", "five"):
         assert keeper.refused(2, "products", "list", "--min-price", wrong)["code"] == 3
+
+
+@pytest.mark.parametrize("command", [("products", "list"), ("whoami",)])
+def test_options_of_the_connection_stand_before_the_command_too(keeper: Shopkeeper, server: Scripted, command: tuple[str, ...]) -> None:
+    server.script = lambda received: User(id="u") if received.name == "GetMe" else ListProductsResponse(products=[product()])
+    keeper.environ["MERCATO_SERVER"] = "127.0.0.1:1"
+    address = f"127.0.0.1:{server.port}"
+    before = ("--server", address, "--profile", "other", "--json", "--timeout", "9")
+    assert json.loads(keeper(*before, *command).stdout)["id"]
+    assert keeper("--server", "127.0.0.1:1", *command, "--server", address).returncode == 0  # the later one wins
+    assert json.loads(keeper("--json", *command).stderr)["code"] == 14
+    assert keeper.refused(2, "--profile", "a/b", *command)["code"] == 3
+
+
+@pytest.mark.parametrize("command", [("up",), ("completion", "bash"), ("categories", "import", "x.csv")])
+def test_options_of_the_connection_are_none_of_other_commands(keeper: Shopkeeper, command: tuple[str, ...]) -> None:
+    done = keeper("--server", "127.0.0.1:1", *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--server" in done.stderr
 
 
 def test_an_end_of_the_session_stops_the_rest(keeper: Shopkeeper, server: Scripted) -> None:

@@ -14,6 +14,7 @@ USER = ("id", "email", "full_name", "role", "disabled", "email_verified", "creat
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands that belong to no group."""
+    app.callback()(everywhere)
     app.command("login")(login)
     app.command("logout")(logout)
     app.command("whoami")(whoami)
@@ -27,6 +28,15 @@ def of_group(name: str) -> dict[str, Any]:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command("upload")(upload)
     return {"upload": typer.main.get_command(app)}
+
+
+def everywhere(
+    server: Connection.server = None,
+    profile: Connection.profile = None,
+    as_json: Connection.as_json = False,  # noqa: FBT002 - a flag
+    timeout: Connection.timeout = None,
+) -> None:
+    """Take the options of each command that calls a shop before its name too. `Root` and `Group` give them to the command."""
 
 
 def login(  # noqa: PLR0913, PLR0917 - options of a command

@@ -67,6 +67,15 @@ def _plain(command: Any) -> Any:
     return command
 
 
+def _with(root: Any, rest: list[str], *, takes_them: bool) -> list[str]:
+    """Return the words after a command, led by the options before it; a later one of the same name wins."""
+    given = [option for option in root.command.params if root.params.get(option.name)]
+    if given and not takes_them:
+        raise typer.BadParameter("belongs to commands that call a shop", param_hint=given[0].opts[0])
+    flags = [option.opts[0] if option.is_flag else f"{option.opts[0]}={root.params[option.name]}" for option in given]
+    return [*flags, *rest]
+
+
 class Group(TyperGroup):
     """A group of commands of protos, with those that the host adds to it. A command is made when it is used."""
 
@@ -82,6 +91,12 @@ class Group(TyperGroup):
             return described.typed(cmd_name, described.Command.of(told))
         return self._hosted().get(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Give a command the options that were written before its group."""
+        name, command, rest = super().resolve_command(ctx, args)
+        takes_them = name in self._described() or name in self.commands
+        return name, command, _with(ctx.parent, rest, takes_them=takes_them)
+
     def _described(self) -> dict[str, Any]:
         commands: dict[str, Any] = described.groups()[str(self.name)]["commands"]
         return commands
@@ -93,6 +108,13 @@ class Group(TyperGroup):
 
 class Root(TyperGroup):
     """All commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Give a command the options that were written before it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if isinstance(command, Group):
+            return name, command, rest  # which gives them to its own commands
+        return name, command, _with(ctx, rest, takes_them=name in self.commands and name != "completion")
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as typer calls it
         """Return the names of its commands."""
