@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 import dist
-from support.mercato_up import Up, running
-from support.patience import patient
+from support.mercato_up import Up, draft, running
+from support.patience import patient, until_sync
 
 UV = str(Path(sys.executable).with_name("uv"))
 ROOT = dist.ROOT
@@ -63,7 +64,10 @@ def server_programs(release: Path, install: Install) -> Path:
 def installed_shop(server_programs: Path) -> Iterator[Up]:
     """`mercato up` of the installed server."""
     with running(python=str(server_programs / "python"), MERCATO_RATE_LIMITS="off") as up:
-        yield up.lasting()
+        shop = up.lasting()
+        # The first change may be late while other processes load the machine.
+        until_sync(lambda: shop.admin.post("/products", draft()).status != HTTPStatus.GATEWAY_TIMEOUT, "an answer to CreateProduct")
+        yield shop
 
 
 @pytest.fixture(scope="session")
